@@ -309,23 +309,25 @@ backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err
 {
 	struct checkpoint p;
 	struct segment *list;
+	bool grows = false;
 	size_t i, n;
-	int lacks;
+	int lacks, any = segment_any(buf->fd);
 
-	lacks = segment_any(buf->fd);
-	*holds = lacks != 0;
-	if (lacks == 0)
-		return 1;
+	*holds = any == 1 || any == -1;
+	if (!*holds)
+		return any == 2 ? 2 : 1;
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
 	lacks = checkpoint_load(buf, &p, err) == -1
 	    ? -1
 	    : checkpoint_find_lagging(&p, type, strlen(type)) == NULL;
-	for (i = 0; lacks == 1 && i < n; i++)
+	for (i = 0; lacks == 1 && i < n; i++) {
 		lacks = backlog_is_delivered(buf, &p, &list[i]);
+		grows |= segment_may_grow(&list[i]);
+	}
 	free(list);
 	checkpoint_free(&p);
-	return lacks;
+	return lacks == 1 && grows ? 2 : lacks;
 }
 
 int

@@ -53,7 +53,8 @@ void backlog_free(struct backlog *b);
 /* Appends the object `buffer` of ebstat -j. */
 void backlog_json(struct bytes *out, const struct backlog *b);
 
-/* Returns 1 when the buffer certainly holds no undelivered line of this type, 0 when it may hold
+/* Returns 1 when the buffer certainly holds no undelivered line of this type, 2 when it holds none
+ * now but a plain writer may append one at any time to a file that is there, 0 when it may hold
  * one, -1 on failure. Reads the checkpoint and the directory, no lines; with an empty buffer, the
  * directory only. *holds: whether there is any segment. */
 int backlog_lacks_type(struct buffer *buf, const char *type, bool *holds, struct err *err);

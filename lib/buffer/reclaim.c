@@ -296,6 +296,7 @@ remove_last_locked(
 {
 	struct stat st;
 	uint64_t size;
+	int any;
 
 	if (fstatat(rc->buf->fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;
@@ -313,7 +314,8 @@ remove_last_locked(
 	if (manifest_mark_removed(rc->buf, &(const char *){seg->stem}, 1, err) == -1 ||
 	    remove_segment(rc, seg, err) == -1)
 		return -1;
-	if (segment_any(rc->buf->fd) == 0)
+	any = segment_any(rc->buf->fd);
+	if (any == 0 || any == 2)
 		manifest_clear(rc->buf, false);
 	return 1;
 }

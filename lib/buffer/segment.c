@@ -280,13 +280,20 @@ segment_any(int dirfd)
 {
 	struct listing l;
 	struct segment s;
+	bool grows = false;
 	int r;
 
 	open_listing(&l, dirfd);
 	while ((r = next_segment(&l, &s)) == 1 && !segment_may_hold(&s))
-		;
+		grows |= segment_may_grow(&s);
 	close_listing(&l);
-	return r;
+	return r == 0 && grows ? 2 : r;
+}
+
+bool
+segment_may_grow(const struct segment *s)
+{
+	return s->ignored == NULL && (s->kind == SEGMENT_PLAIN || s->kind == SEGMENT_ADOPTED);
 }
 
 bool

@@ -58,7 +58,10 @@ int segment_list(int dirfd, struct segment **list, size_t *n, struct err *err);
  * what is not a regular file. A segment of ours that cannot be used may, as one that was given to
  * another user. */
 bool segment_may_hold(const struct segment *s);
-/* 1 when there is a segment that may hold lines, else 0; -1 with errno. Cheaper than a list. */
+/* True for a file to which a plain writer may append at any time. */
+bool segment_may_grow(const struct segment *s);
+/* 1 when there is a segment that may hold lines; else 2 when there is one that may grow, 0 when
+ * there is none; -1 with errno. Cheaper than a list. */
 int segment_any(int dirfd);
 /* Returns the number of foreign files. Appends the names of some, unless names is NULL. */
 size_t segment_count_foreign(int dirfd, struct bytes *names);

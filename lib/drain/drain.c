@@ -249,7 +249,7 @@ drain_until_empty(struct drain *d, struct err *err)
 			return 0;
 		if (drain_walk(d, err) == -1)
 			return -1;
-		if (run_must_end(&d->run) || backlog_lacks_type(d->run.buf, "", &holds, err) == 1)
+		if (run_must_end(&d->run) || backlog_lacks_type(d->run.buf, "", &holds, err) > 0)
 			return 0;
 		if (i > 0 && !adopted && before == count_handled(d->run.r))
 			return 0; /* nothing that remains can be delivered now */

@@ -134,6 +134,7 @@ fallback_lacks_type(struct publish *p, struct slice type)
 	struct err err;
 	uint64_t change;
 	bool holds;
+	int lacks;
 
 	if (p->seen && (p->seen_empty || dest->absent_at == p->seen_change))
 		return true;
@@ -141,14 +142,17 @@ fallback_lacks_type(struct publish *p, struct slice type)
 	if (dest->recheck_at > began || p->next_check > began)
 		return false;
 	change = buffer_fingerprint(p->buf);
-	if (backlog_lacks_type(p->buf, dest->type, &holds, &err) != 1) {
+	lacks = backlog_lacks_type(p->buf, dest->type, &holds, &err);
+	if (lacks <= 0) {
 		dest->recheck_at = p->next_drain;
 		/* With thousands of held types a check is expensive: spend a tenth of the time on
 		 * checks at most. Returning false is always safe. */
 		p->next_check = clock_mono() + 10 * (clock_mono() - began);
 		return false;
 	}
-	remember_absent(p, dest, change, !holds);
+	/* the fingerprint does not show that a plain writer appends to its file */
+	if (lacks == 1)
+		remember_absent(p, dest, change, !holds);
 	return true;
 }
 

@@ -535,7 +535,7 @@ drain_when_idle(struct publish *p)
 	bool holds = true;
 	struct err err;
 
-	if (backlog_lacks_type(p->buf, "", &holds, &err) == 1 && !holds) {
+	if (backlog_lacks_type(p->buf, "", &holds, &err) > 0 && !holds) {
 		p->must_drain = false;
 		return;
 	}

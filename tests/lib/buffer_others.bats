@@ -300,6 +300,25 @@ foreign() {
 	assert_equal "$(length a)" 21
 }
 
+@test "a stream of events does not pass what a plain writer appends to a file that was there before" {
+	local file
+	for file in empty adopted; do
+		redis_flush
+		exec 7>>"$B/buffer_$file.jsonl"
+		[ $file = empty ] || write_plain b 1 1 >&7
+		run -0 ebreplay
+		feed $file ebpub a
+		echo 2 >&8
+		wait_for "[ \"\$(length a)\" = 1 ]"
+		write_plain a 3 3 >&7
+		echo 4 >&8
+		exec 8>&- 7>&-
+		bg_wait $file
+		run -0 ebreplay
+		assert_equal "$(payloads a | xargs)" '2 3 4'
+	done
+}
+
 @test "half a line in a file that is open for writing waits for its other half" {
 	local line
 	line=$(write_plain a 2 2)
