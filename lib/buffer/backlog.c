@@ -104,7 +104,7 @@ count_events(struct buffer *buf, struct backlog *b, bool brief, struct err *err)
 	struct lagging_type *l;
 	bool holds = false; /* a type */
 	int64_t at;
-	int r = undelivered_open(&u, buf, WALK_PLAIN, false, err);
+	int r = undelivered_open(&u, buf, WALK_PLAIN | WALK_NO_MARKS, false, err);
 
 	for (size_t i = 0; i < u.checkpoint.nlagging; i++)
 		holds |= *u.checkpoint.lagging[i]->reason != '\0';
@@ -334,7 +334,7 @@ int
 backlog_scan_lacks_type(struct buffer *buf, const char *type, struct err *err)
 {
 	struct undelivered u;
-	int r = undelivered_open(&u, buf, WALK_PLAIN, true, err), lacks = 1;
+	int r = undelivered_open(&u, buf, WALK_PLAIN | WALK_NO_MARKS, true, err), lacks = 1;
 
 	while (r != -1 && lacks && (r = undelivered_next(&u, err)) == 1)
 		lacks = u.bad != NULL || !slice_is(u.line.e.type, type);

@@ -175,8 +175,10 @@ next_file_line(struct walk *w, struct source *s, struct err *err)
 	s->line.pos = s->line.at = l.pos;
 	s->line.end = l.end;
 	s->line.torn = l.torn;
-	s->line.mark_before = s->line.mark;
-	s->line.mark = edited_mark(l.text);
+	if ((w->flags & WALK_NO_MARKS) == 0) {
+		s->line.mark_before = s->line.mark;
+		s->line.mark = edited_mark(l.text);
+	}
 	/* Only a merge needs the stamp: not searched for in the usual case of one source. */
 	if (w->nsources > 1 && line_stamp(l.text, &l.stamp) == 0)
 		s->stamp = l.stamp;
@@ -306,7 +308,7 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 			return -1;
 		if (!last->has_line)
 			w->order[0] = w->order[--w->norder];
-		if (w->norder > 0)
+		if (w->norder > 1)
 			sink_source(w, 0);
 	}
 	w->current = next = w->norder > 0 ? w->order[0] : NULL;

@@ -46,9 +46,10 @@ struct walk_line {
 enum walk_flags {
 	/* begin at the lowest position of any lagging type, else at the checkpoint's own */
 	WALK_LAGGING = 1,
-	WALK_SYNC = 2,   /* only durable lines */
-	WALK_LOCKED = 4, /* the caller holds the writers' lock: a line without newline is torn */
-	WALK_PLAIN = 8   /* plain writers' files too, each in the order of its lines */
+	WALK_SYNC = 2,     /* only durable lines */
+	WALK_LOCKED = 4,   /* the caller holds the writers' lock: a line without newline is torn */
+	WALK_PLAIN = 8,    /* plain writers' files too, each in the order of its lines */
+	WALK_NO_MARKS = 16 /* no position is stored: without the marks (edited.h) */
 };
 
 /* Begins at the positions of cp. NULL on failure. */
