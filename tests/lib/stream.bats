@@ -224,10 +224,11 @@ lost() {
 	# Without permission for CLIENT KILL, or without a client id, the fence is two PINGs.
 	rcli acl setuser nokill on '>n' '~*' '+@all' '-client|kill' >/dev/null
 	rcli config resetstat
-	run "$PROBE/streamprobe" "unix://nokill:n@$REDIS_SOCK" fence "$run_id" 5 "" || :
+	run "$PROBE/streamprobe" "unix://nokill:n@$REDIS_SOCK" fence "$run_id" 5 ""
+	assert_success
 	run probe fence "$run_id" 0 ""
 	assert_success
-	assert_equal "$(rcli info commandstats | sed -n 's/^cmdstat_ping:calls=\([0-9]*\).*/\1/p')" 2
+	assert_equal "$(rcli info commandstats | sed -n 's/^cmdstat_ping:calls=\([0-9]*\).*/\1/p')" 4
 }
 
 @test "a group is made on demand, once" {
