@@ -306,9 +306,13 @@ walk_next(struct walk *w, struct walk_line *l, struct err *err)
 	if (last != NULL) {
 		if (advance_source(w, last, err) == -1)
 			return -1;
+		if (last->has_line && w->norder == 1) {
+			*l = last->line;
+			return 1;
+		}
 		if (!last->has_line)
 			w->order[0] = w->order[--w->norder];
-		if (w->norder > 1)
+		if (w->norder > 0)
 			sink_source(w, 0);
 	}
 	w->current = next = w->norder > 0 ? w->order[0] : NULL;

@@ -31,7 +31,6 @@ struct walk;
 struct walk_line {
 	struct slice text; /* without newline; valid until the next walk_next */
 	const char *stem;  /* of the segment; valid as long as the walk */
-	bool chain;        /* pos counts within the chain, else within this file */
 	/* of this line and of what follows it: bytes, or lines of a sorted file */
 	uint64_t pos, end;
 	uint64_t limit; /* see struct position */
@@ -39,6 +38,7 @@ struct walk_line {
 	uint64_t mark, mark_before;
 	/* byte offset in the segment, from which line_complete derives IDs */
 	uint64_t at;
+	bool chain;   /* pos counts within the chain, else within this file */
 	bool torn;    /* the file ended without a newline */
 	bool suspect; /* from a segment whose fdatasync failed */
 };
