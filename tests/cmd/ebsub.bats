@@ -919,6 +919,7 @@ entry_at() {
 	done
 }
 
+# bats test_tags=nosanitize
 @test "--from today and yesterday: the local midnight, also over a change of the clocks" {
 	need_clock
 	export TZ=Europe/Berlin

@@ -151,6 +151,7 @@ kills() {
 	assert_equal "$(jq .buffer.total_events <<<"$output")" 0
 }
 
+# bats test_tags=nosanitize
 @test "in doubt, not to be looked up, and the drain is killed behind their XADD: counted as possible duplicates" {
 	need strace
 	unanswered

@@ -161,6 +161,7 @@ restore() {
 	assert_equal "$(ebstat -j | jq .buffer.possible_duplicates)" 15
 }
 
+# bats test_tags=nosanitize
 @test "no look-up in the ordinary life of a buffer: renamed, drained in parts, by publishers and by ebreplay" {
 	need_strace
 	half t 8
