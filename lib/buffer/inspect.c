@@ -276,6 +276,19 @@ inspect_adopt_files(struct buffer *buf, struct err *err)
 	return r;
 }
 
+/* Segments that came back are undelivered too. */
+static int
+find_returned(struct buffer *buf, struct err *err)
+{
+	struct checkpoint cp;
+	int r = checkpoint_load(buf, &cp, err);
+
+	if (r == 0)
+		r = manifest_reconcile(buf, &cp, err);
+	checkpoint_free(&cp);
+	return r;
+}
+
 int
 inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err *err)
 {
@@ -285,7 +298,8 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 	int r;
 
 	*count = 0;
-	if (inspect_adopt_files(buf, err) == -1 || buffer_lock(buf, lock_ms, &hints, err) == -1)
+	if (inspect_adopt_files(buf, err) == -1 || find_returned(buf, err) == -1 ||
+	    buffer_lock(buf, lock_ms, &hints, err) == -1)
 		return -1;
 	q = quarantine_open(buf);
 	/* inode 0 closes the last segment first: if this is interrupted, no writer appends to a
@@ -296,10 +310,8 @@ inspect_discard(struct buffer *buf, int64_t lock_ms, uint64_t *count, struct err
 		r = discard_undelivered(buf, &u, q, count, err);
 	undelivered_close(&u);
 	quarantine_close(q);
-	if (r == 0) {
-		manifest_clear(buf, true);
+	if (r == 0 && (r = manifest_forget_vanished(buf, err)) == 0)
 		r = buffer_sync(buf, err);
-	}
 	buffer_unlock(buf);
 	return r;
 }

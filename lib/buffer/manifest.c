@@ -16,7 +16,8 @@
 #include "base/status.h"
 #include "buffer/token.h"
 
-#define WHOLE " ." /* ends a whole line */
+#define WHOLE " ."    /* ends a whole line */
+#define FORGOTTEN "-" /* as the state of a line: it is skipped */
 
 /* Appends lines. */
 static void
@@ -147,11 +148,11 @@ compare_stems(const void *a, const void *b)
 }
 
 /*
- * Overwrites the states of n stems, which it sorts, durably: after a power cut, a segment that is
- * unlinked must not be recorded as present.
+ * Overwrites those of the states `from` that n stems have, which it sorts, durably: after a power
+ * cut, a segment that is unlinked must not be recorded as present.
  */
 static int
-write_states(struct buffer *buf, const char **stems, size_t n, const char *to)
+write_states(struct buffer *buf, const char **stems, size_t n, const char *from, const char *to)
 {
 	struct manifest m;
 	int fd = -1, r = 0;
@@ -161,9 +162,8 @@ write_states(struct buffer *buf, const char **stems, size_t n, const char *to)
 	if (open_manifest(&m, buf) == -1)
 		return errno == ENOENT ? 0 : -1;
 	qsort(stems, n, sizeof(*stems), compare_stems);
-	while (next_manifest_line(&m)) {
-		if (r == -1 || *m.state == 'x' ||
-		    bsearch(&m.stem, stems, n, sizeof(*stems), compare_stems) == NULL)
+	while (next_line_in_state(&m, from)) {
+		if (r == -1 || bsearch(&m.stem, stems, n, sizeof(*stems), compare_stems) == NULL)
 			continue;
 		if ((fd == -1 && (fd = io_open_own(buf->fd, ".roster", O_WRONLY)) == -1) ||
 		    pwrite(fd, to, 1, m.state - m.text) != 1)
@@ -390,19 +390,18 @@ manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct e
 			stems[shrunk++] = stem;
 		}
 	free_sizes(&sizes);
-	r = write_states(buf, stems, shrunk, "!");
+	r = write_states(buf, stems, shrunk, "+!", "!");
 	if (r == 0)
-		r = write_states(buf, stems + shrunk, n - shrunk, "x");
+		r = write_states(buf, stems + shrunk, n - shrunk, "+!", "x");
 	return r == 0 ? 0 : err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buf->dir);
 }
 
 void
-manifest_clear(struct buffer *buf, bool all)
+manifest_clear(struct buffer *buf)
 {
 	int fd;
 
-	if ((!all && find_state(buf, NULL, "+!")) ||
-	    (fd = io_open_own(buf->fd, ".roster", O_WRONLY)) == -1)
+	if (find_state(buf, NULL, "+!") || (fd = io_open_own(buf->fd, ".roster", O_WRONLY)) == -1)
 		return;
 	if (ftruncate(fd, 0) == -1) {
 		/* All its stems are removed: nothing counts as missing. */
@@ -481,6 +480,34 @@ manifest_list_vanished(struct buffer *buf, const struct segment *list, size_t n,
 	return kept;
 }
 
+int
+manifest_forget_vanished(struct buffer *buf, struct err *err)
+{
+	struct segment *list;
+	const char **stems;
+	char **gone;
+	size_t n, count;
+	int r;
+
+	if (segment_list(buf->fd, &list, &n, err) == -1)
+		return -1;
+	count = list_missing(buf, list, n, &gone);
+	stems = mem_alloc((count + 1) * sizeof(*stems));
+	for (size_t i = 0; i < count; i++)
+		stems[i] = gone[i];
+	r = write_states(buf, stems, count, "+!=", FORGOTTEN);
+	if (r == -1)
+		err_sys(err, STATUS_UNSAFE, "write '%s/.roster'", buf->dir);
+	while (count)
+		free(gone[--count]);
+	free(gone);
+	free(stems);
+	free(list);
+	if (r == 0 && segment_any(buf->fd) == 0)
+		manifest_clear(buf);
+	return r;
+}
+
 /* --- segments that came back --------------------------------------------------------- */
 
 #define RETURNED ".own-0"
@@ -522,20 +549,109 @@ finish_separation(struct buffer *buf, const struct segment *s, struct err *err)
 	return manifest_mark_removed(buf, &(const char *){stem}, 1, err);
 }
 
+/* Returns the stem before which no segment of the chain has an undelivered line; NULL: none. */
+static const char *
+find_lowest_position(const struct checkpoint *cp)
+{
+	const char *lowest = cp->positions.chain.stem;
+
+	for (size_t i = 0; lowest != NULL && i < cp->nlagging; i++) {
+		const char *stem = cp->lagging[i]->positions.chain.stem;
+
+		if (stem != NULL && strcmp(stem, lowest) < 0)
+			lowest = stem;
+	}
+	return lowest;
+}
+
+/* The stems that the manifest has in any state, sorted. */
+struct known_stems {
+	char **stems;
+	size_t n;
+	const char *oldest; /* of the chain; NULL: none */
+};
+
+static void
+load_known_stems(struct buffer *buf, struct known_stems *k)
+{
+	struct manifest m;
+
+	*k = (struct known_stems){0};
+	open_manifest(&m, buf);
+	while (next_manifest_line(&m)) {
+		if ((k->n & (k->n - 1)) == 0) /* 0 or a power of two: the array is full */
+			k->stems = mem_realloc(k->stems, (k->n ? 2 * k->n : 1) * sizeof(*k->stems));
+		k->stems[k->n++] = mem_strdup(m.stem);
+	}
+	if (k->n)
+		qsort(k->stems, k->n, sizeof(*k->stems), compare_stems);
+	for (size_t i = 0; i < k->n && k->oldest == NULL; i++)
+		if (segment_is_chain(k->stems[i]))
+			k->oldest = k->stems[i];
+}
+
+static void
+free_known_stems(struct known_stems *k)
+{
+	while (k->n)
+		free(k->stems[--k->n]);
+	free(k->stems);
+}
+
+static bool
+is_passed(const struct segment *s, const struct checkpoint *cp)
+{
+	const char *reached = cp->positions.chain.stem;
+
+	return s->kind == SEGMENT_CHAIN && !s->ignored && reached != NULL &&
+	    strcmp(s->stem, reached) < 0;
+}
+
+/*
+ * Renames segments of the chain before its position that the manifest does not know: a drain did
+ * not see them. Where a type lags, the manifest has to know an older one: else it was lost itself.
+ */
+static int
+separate_unknown(struct buffer *buf, const struct checkpoint *cp, const struct segment *list,
+    size_t n, struct err *err)
+{
+	const char *lowest = find_lowest_position(cp);
+	struct known_stems k;
+	size_t i = 0;
+	int r = 0;
+
+	while (i < n && !is_passed(&list[i], cp))
+		i++;
+	if (i == n)
+		return 0;
+	load_known_stems(buf, &k);
+	for (; r == 0 && i < n; i++) {
+		const char *stem = list[i].stem;
+
+		if (is_passed(&list[i], cp) &&
+		    (k.n == 0 ||
+		        bsearch(&stem, k.stems, k.n, sizeof(*k.stems), compare_stems) == NULL) &&
+		    (strcmp(stem, lowest) < 0 || (k.oldest != NULL && strcmp(k.oldest, stem) < 0)))
+			r = separate_returned(buf, &list[i], err);
+	}
+	free_known_stems(&k);
+	return r;
+}
+
 int
-manifest_reconcile(struct buffer *buf, const struct positions *edited, struct err *err)
+manifest_reconcile(struct buffer *buf, const struct checkpoint *cp, struct err *err)
 {
 	struct segment *list;
 	char **gone;
-	size_t n, count;
+	size_t n, count, returned;
 	int r = 0;
 
 	if (segment_list(buf->fd, &list, &n, err) == -1)
 		return -1;
-	note_shrunk(buf, list, n, edited);
+	note_shrunk(buf, list, n, &cp->edited);
 	count = list_missing(buf, list, n, &gone);
 	while (count) {
-		write_states(buf, &(const char *){gone[--count]}, 1, "!");
+		write_states(buf, &(const char *){gone[--count]}, 1, "+!", "!");
 		free(gone[count]);
 	}
 	free(gone);
@@ -543,15 +659,17 @@ manifest_reconcile(struct buffer *buf, const struct positions *edited, struct er
 	 * came back. */
 	for (size_t i = 0; i < n; i++)
 		if (list[i].ignored && list[i].kind == SEGMENT_CHAIN)
-			write_states(buf, &(const char *){list[i].stem}, 1, "!");
-	n = find_state(buf, NULL, "!") ? n : 0;
-	for (size_t i = 0; r == 0 && i < n; i++)
+			write_states(buf, &(const char *){list[i].stem}, 1, "+!", "!");
+	returned = find_state(buf, NULL, "!") ? n : 0;
+	for (size_t i = 0; r == 0 && i < returned; i++)
 		if (manifest_is_returned(list[i].stem))
 			r = finish_separation(buf, &list[i], err);
-	for (size_t i = 0; r == 0 && i < n; i++)
+	for (size_t i = 0; r == 0 && i < returned; i++)
 		if (list[i].kind == SEGMENT_CHAIN && !list[i].ignored &&
 		    find_state(buf, list[i].stem, "+x!") == '!')
 			r = separate_returned(buf, &list[i], err);
+	if (r == 0)
+		r = separate_unknown(buf, cp, list, n, err);
 	free(list);
 	return r;
 }

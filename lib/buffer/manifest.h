@@ -28,14 +28,18 @@ void manifest_note_size(struct buffer *buf, const char *stem, uint64_t size);
  * not in the manifest are skipped. On failure the files must stay: they would count as vanished for
  * ever. */
 int manifest_mark_removed(struct buffer *buf, const char **stems, size_t n, struct err *err);
-/* Empties the manifest when all its stems are removed; with `all` in any case, which forgets
- * vanished segments. Under both locks. */
-void manifest_clear(struct buffer *buf, bool all);
+/* Empties the manifest when all its stems are removed. Under both locks. */
+void manifest_clear(struct buffer *buf);
+/* The manifest knows vanished segments no more: one that is put back later is not taken for a
+ * delivered one. Under both locks. */
+int manifest_forget_vanished(struct buffer *buf, struct err *err);
 
 /* Records which segments have vanished or shrunk, and renames a chain segment that came back to
  * STEM.own-0: a source of its own, whose lines have to be looked up, since the positions may have
- * passed it. edited: see struct checkpoint. Under the replay lock, before a walk is opened. */
-int manifest_reconcile(struct buffer *buf, const struct positions *edited, struct err *err);
+ * passed it. So is one before the position that the manifest does not know: it was put there by
+ * hand, from another buffer, a backup, or after a discard that forgot it. Under the replay lock,
+ * before a walk is opened. */
+int manifest_reconcile(struct buffer *buf, const struct checkpoint *cp, struct err *err);
 /* True for the stem of a segment that came back. */
 bool manifest_is_returned(const char *stem);
 

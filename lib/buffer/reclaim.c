@@ -316,7 +316,7 @@ remove_last_locked(
 		return -1;
 	any = segment_any(rc->buf->fd);
 	if (any == 0 || any == 2)
-		manifest_clear(rc->buf, false);
+		manifest_clear(rc->buf);
 	return 1;
 }
 

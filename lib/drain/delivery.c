@@ -9,7 +9,6 @@
 #include "base/status.h"
 #include "buffer/counters.h"
 #include "buffer/edited.h"
-#include "buffer/manifest.h"
 #include "buffer/setaside.h"
 #include "event/id.h"
 #include "redis/fence.h"
@@ -46,8 +45,6 @@ delivery_open(struct delivery *dl, const struct run *run, struct err *err)
 	if (!positions_empty(&dl->checkpoint.aside) && complete_set_aside(dl, err) == -1)
 		return -1;
 	edited_check(run->buf, &dl->checkpoint);
-	if (manifest_reconcile(run->buf, &dl->checkpoint.edited, err) == -1)
-		return -1;
 	for (size_t i = 0; i < dl->checkpoint.edited.nfiles; i++)
 		run_say(run,
 		    "segment '%s' was changed by hand: looking up which of its events the streams "

@@ -159,6 +159,9 @@ open_drain_walk(struct drain *d, struct err *err)
 	struct walk *walk;
 
 	readahead_close_walk(&d->ahead);
+	/* a segment that was put back may stand before the positions: this walk would remove it */
+	if (manifest_reconcile(d->run.buf, &d->delivery.checkpoint, err) == -1)
+		return -1;
 	delivery_begin_walk(&d->delivery, lagging);
 	dests_mark_stale(&d->dests);
 	d->damaged = 0;
@@ -342,7 +345,7 @@ report_segments(struct drain *d, struct err *err)
 	/* Records segments that vanished during this run, so that they are recognised when they
 	 * return. */
 	return res->status == STATUS_UNSAFE
-	    ? manifest_reconcile(d->run.buf, &d->delivery.checkpoint.edited, err)
+	    ? manifest_reconcile(d->run.buf, &d->delivery.checkpoint, err)
 	    : 0;
 }
 

@@ -60,7 +60,7 @@ check_manifest(struct buffer *buf)
 	manifest_add(buf, stem, 0);
 	PROMISE(manifest_mark_removed(buf, &(const char *){stem}, 1, &err) == 0);
 	PROMISE(!is_missing_stem(buf, stem));
-	manifest_clear(buf, true);
+	PROMISE(manifest_forget_vanished(buf, &err) == 0);
 	PROMISE(!is_missing_stem(buf, STEM));
 }
 

@@ -27,6 +27,123 @@ result() {
 	ebreplay -j 2>"$EB_TMP/err" | jq -c '[.found, .replayed, .possible_duplicates]'
 }
 
+# --- segments that were put there by hand --------------------------------------------------------------
+
+# behind: makes a buffer with a segment (t: 1 2 3) that its operator moved to $EB_TMP/away, drains t 4 behind it, and leaves
+# an event of a held type.
+behind() {
+	rm -rf "$B" "$EB_TMP/away"
+	redis_flush
+	mkdir "$EB_TMP/away"
+	buffered t 1 3
+	mv "$B"/buffer_*.jsonl "$EB_TMP/away/"
+	[ "$1" = known ] || rm -r "$B"
+	rcli set "$S:z" x >/dev/null
+	sleep 1.1
+	buffered t 4 4
+	buffered z 1 1
+	rm -f "$B/.outage"
+	run ebreplay
+}
+
+@test "a segment of another buffer, put behind the drained part: delivered, not removed as delivered" {
+	behind unknown
+	assert_equal "$status" 75
+	mv "$EB_TMP"/away/* "$B/"
+	assert_equal "$(result)" '[0,3,0]'
+	assert_equal "$(payloads t | xargs)" '4 1 2 3'
+	# also when the buffer was drained to its end
+	behind unknown
+	rcli del "$S:z" >/dev/null
+	run -0 ebreplay
+	mv "$EB_TMP"/away/* "$B/"
+	assert_equal "$(result)" '[0,3,0]'
+	assert_equal "$(payloads t | xargs)" '4 1 2 3'
+}
+
+@test "a segment of another buffer, put between a held type and the drained part; none when the manifest was lost" {
+	rcli set "$S:z" x >/dev/null
+	buffered z 1 1
+	run -75 ebreplay
+	down
+	sleep 1.1
+	seq 3 | EB_BUFFER_DIR=$EB_TMP/other ebpub -q t
+	sleep 1.1
+	EB_SEGMENT_SIZE=1 ebpub -q t 4
+	rm -f "$B/.outage"
+	up
+	run -75 ebreplay
+	assert_equal "$(payloads t)" 4
+	cp "$EB_TMP"/other/buffer_*.jsonl "$B/"
+	assert_equal "$(result)" '[0,3,0]'
+	assert_equal "$(payloads t | xargs)" '4 1 2 3'
+	# without the manifest the segments of the held type are not taken for such ones
+	rm "$B/.roster"
+	buffered t 5 5
+	assert_equal "$(result | jq -c '.[0]')" 0
+	assert_equal "$(find "$B" -maxdepth 1 -name '*.own-0.jsonl' | wc -l)" 0
+	rcli del "$S:z" >/dev/null
+	run -0 ebreplay
+	assert_equal "$(payloads z)" 1
+	assert_equal "$(payloads t | xargs)" '4 1 2 3 5'
+}
+
+@test "a delivered segment of a backup, put back: found in the stream" {
+	buffered t 1 3
+	cp "$B"/buffer_*.jsonl "$EB_TMP/"
+	ebreplay -q
+	sleep 1.1
+	buffered t 4 4
+	rm -f "$B/.outage"
+	run -0 ebreplay
+	mv "$EB_TMP"/buffer_*.jsonl "$B/"
+	assert_equal "$(result)" '[3,0,0]'
+	assert_equal "$(payloads t | xargs)" '1 2 3 4'
+}
+
+@test "a vanished segment that a discard forgot is put back: delivered; what was discarded stays in quarantine" {
+	behind known
+	assert_equal "$status" 74
+	run -0 ebbuffer discard --yes
+	run -0 ebreplay
+	mv "$EB_TMP"/away/* "$B/"
+	assert_equal "$(result)" '[0,3,0]'
+	assert_equal "$(payloads t | xargs)" '4 1 2 3'
+	assert_equal "$(rcli type "$S:z")" string
+	assert_equal "$(ebbuffer quarantine list -q | wc -l)" 1
+	assert_equal "$(find "$B" -maxdepth 1 -name 'buffer_*' | wc -l)" 0
+}
+
+@test "a vanished segment that is put back before a discard is discarded with the others" {
+	behind known
+	mv "$EB_TMP"/away/* "$B/"
+	run -0 ebbuffer discard --yes
+	run -0 ebreplay
+	assert_equal "$(payloads t | xargs)" 4
+	run -0 ebbuffer quarantine retry
+	rcli del "$S:z" >/dev/null
+	run -0 ebreplay
+	assert_equal "$(payloads t | sort | xargs)" '1 2 3 4'
+	assert_equal "$(payloads z)" 1
+}
+
+@test "a vanished segment that is put back while a replay runs: not removed as delivered" {
+	local pid
+	buffered t 1 3
+	mkdir "$EB_TMP/away"
+	mv "$B"/buffer_*.jsonl "$EB_TMP/away/"
+	sleep 1.1
+	# the event of the outage makes a second walk
+	buffered t 4 33
+	ebreplay --rate 20 2>/dev/null &
+	pid=$!
+	until [ "$(length t)" -gt 0 ]; do sleep 0.02; done
+	mv "$EB_TMP"/away/* "$B/"
+	wait "$pid" || assert_equal "$?" 75
+	run -0 ebreplay
+	assert_equal "$(payloads t | xargs)" "$(seq 4 33 | xargs) 1 2 3"
+}
+
 # --- lost state ----------------------------------------------------------------------------------------
 
 @test "a lost checkpoint is noticed after the next publisher made another" {
