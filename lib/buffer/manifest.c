@@ -598,13 +598,16 @@ free_known_stems(struct known_stems *k)
 	free(k->stems);
 }
 
+/* True for a segment of the chain before its position. A segment that was passed whole, without a
+ * size (a discard does that), does not come back by itself. */
 static bool
 is_passed(const struct segment *s, const struct checkpoint *cp)
 {
-	const char *reached = cp->positions.chain.stem;
+	const struct position *at = &cp->positions.chain;
+	int cmp = at->stem != NULL ? strcmp(s->stem, at->stem) : 1;
 
-	return s->kind == SEGMENT_CHAIN && !s->ignored && reached != NULL &&
-	    strcmp(s->stem, reached) < 0;
+	return s->kind == SEGMENT_CHAIN && !s->ignored &&
+	    (cmp < 0 || (cmp == 0 && at->pos == UINT64_MAX));
 }
 
 /*
@@ -631,7 +634,8 @@ separate_unknown(struct buffer *buf, const struct checkpoint *cp, const struct s
 		if (is_passed(&list[i], cp) &&
 		    (k.n == 0 ||
 		        bsearch(&stem, k.stems, k.n, sizeof(*k.stems), compare_stems) == NULL) &&
-		    (strcmp(stem, lowest) < 0 || (k.oldest != NULL && strcmp(k.oldest, stem) < 0)))
+		    (cp->nlagging == 0 || strcmp(stem, lowest) < 0 ||
+		        (k.oldest != NULL && strcmp(k.oldest, stem) < 0)))
 			r = separate_returned(buf, &list[i], err);
 	}
 	free_known_stems(&k);

@@ -114,6 +114,15 @@ behind() {
 	assert_equal "$(find "$B" -maxdepth 1 -name 'buffer_*' | wc -l)" 0
 }
 
+@test "files of the quarantine that are moved into the buffer: their lines are not removed as delivered" {
+	buffered t 1 3
+	run -0 ebbuffer discard --yes
+	mv "$B"/quarantine/*.jsonl "$B/"
+	rm -f "$B/.outage"
+	run -1 ebreplay
+	assert_equal "$(ebbuffer quarantine list -q | wc -l)" 3
+}
+
 @test "a vanished segment that is put back before a discard is discarded with the others" {
 	behind known
 	mv "$EB_TMP"/away/* "$B/"
