@@ -107,9 +107,16 @@ choose_handle_read(struct loop *loop, size_t i)
 	struct handle_stream *stream = &handle->streams[i];
 
 	if (stream->stage == STAGE_OWN ||
-	    (stream->stage == STAGE_TAKEOVER && stream->takeover_turn) ||
-	    !is_worth_requesting(handle, stream))
+	    (stream->stage == STAGE_TAKEOVER && stream->takeover_turn))
 		return LOOP_READ_NOT;
+	if (!is_worth_requesting(handle, stream)) {
+		/* the list goes on without a read in between */
+		if (stream->stage == STAGE_TAKEOVER) {
+			stream->takeover_turn = true;
+			loop->wake = clock_mono();
+		}
+		return LOOP_READ_NOT;
+	}
 	stream->takeover_turn = true;
 	stream->released_at_request = handle->released;
 	stream->next_request = clock_mono() + ASK_AGAIN;
