@@ -96,7 +96,7 @@ OURS=buffer_2026-01-02_03-04-05_000001
 		up
 		run timeout 20 ebreplay
 		# A segment that is smaller than the hints say has shrunk.
-		[ "$status" = $([[ $case = *99999* && $case = *size* ]] && echo 74 || echo 0) ] || fail "$case: $status $output"
+		[ "$status" = "$([[ $case = *99999* && $case = *size* ]] && echo 74 || echo 0)" ] || fail "$case: $status $output"
 		assert_equal "$(payloads a | xargs)" '1 2 3'
 	done
 }

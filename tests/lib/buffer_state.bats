@@ -543,7 +543,8 @@ edit() {
 
 @test "a plain writer's file edited after its adoption: what cannot be known is counted" {
 	local file
-	mkdir -p -m 700 "$B"
+	mkdir -p "$B"
+	chmod 700 "$B"
 	for i in 1 2 3 4 5 6; do plain p $i "2025-12-04T10:30:0${i}Z"; done >"$B/buffer_2025-12-04_10-30-00.jsonl"
 	run -75 ebreplay --limit 3
 	sed -i 1d "$B"/*.claimed-*.jsonl
